@@ -45,6 +45,7 @@ use pinfold_testkit::openpgp::BORN;
 use pinfold_testkit::openpgp::Hash;
 use pinfold_testkit::openpgp::Shape;
 use pinfold_testkit::openpgp::TestKey;
+use pinfold_testkit::openpgp::sign_beside;
 use pinfold_testkit::openpgp::sign_each;
 
 const DAY: u64 = 86_400;
@@ -78,12 +79,16 @@ struct Trick {
     signers: Vec<Signer>,
     /// The `.deb` of `app`.
     deb: fn(Deb) -> Deb,
+    /// A field that the package has, what it says there, and what the index says.
+    related: Option<(&'static str, &'static str, &'static str)>,
     /// The text of the index.
     packages: fn(String) -> String,
     /// The text of the Release file.
     release: fn(String) -> String,
     /// The signed file.
     signed: fn(String) -> String,
+    /// The signatures in a file of their own, where there is no `InRelease`.
+    beside: Option<fn(String) -> String>,
     /// What is served.
     files: fn(&mut Files),
     /// The date that the lock has seen.
@@ -103,9 +108,11 @@ fn trick(name: &'static str) -> Trick {
         ends: None,
         signers: vec![Signer::Trusted],
         deb: |deb| deb,
+        related: None,
         packages: |text| text,
         release: |text| text,
         signed: |text| text,
+        beside: None,
         files: |_| (),
         seen: None,
         refused: None,
@@ -147,10 +154,14 @@ fn published(trick: &Trick) -> (Files, String) {
         TestKey::new(&Shape { seed: 3, ..Shape::default() }),
     );
     let deb = (trick.deb)(app());
+    let (deb, said) = match trick.related {
+        Some((name, own, said)) => (deb.field(name, own), format!("{name}: {said}\n")),
+        None => (deb, String::new()),
+    };
     let (honest, bytes) = (app(), deb.bytes());
     let packages = (trick.packages)(format!(
         "Package: app\nVersion: 1.0-1\nArchitecture: amd64\nSource: app-src (1.0)\nMaintainer: T <t@example.org>\n\
-         Description: a test\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+         Description: a test\n{said}Filename: {}\nSize: {}\nSHA256: {}\n\n",
         honest.path(),
         bytes.len(),
         sha256(&bytes)
@@ -172,7 +183,6 @@ fn published(trick: &Trick) -> (Files, String) {
             Signer::SecondForged => (&second, Some(other)),
         })
         .collect();
-    let signed = sign_each(release.trim_end(), &signers, trick.made, trick.hash, trick.ends);
     let mut files = Files::new();
     files.insert(honest.path(), bytes);
     files.insert(format!("dists/tested/{PACKAGES}"), packages.clone().into_bytes());
@@ -180,7 +190,14 @@ fn published(trick: &Trick) -> (Files, String) {
         format!("dists/tested/main/binary-amd64/by-hash/SHA256/{}", sha256(packages.as_bytes())),
         packages.into_bytes(),
     );
-    files.insert("dists/tested/InRelease".into(), (trick.signed)(signed).into_bytes());
+    if let Some(beside) = trick.beside {
+        let signatures = sign_beside(&release, &signers, trick.made, trick.hash, trick.ends);
+        files.insert("dists/tested/Release.gpg".into(), beside(signatures).into_bytes());
+        files.insert("dists/tested/Release".into(), release.into_bytes());
+    } else {
+        let signed = sign_each(release.trim_end(), &signers, trick.made, trick.hash, trick.ends);
+        files.insert("dists/tested/InRelease".into(), (trick.signed)(signed).into_bytes());
+    }
     (trick.files)(&mut files);
     (files, key.armoured() + &second.armoured())
 }
@@ -248,6 +265,11 @@ fn with(text: &str, field: &str, value: Option<&str>) -> String {
             (false, _) => line.to_owned(),
         });
     lines.collect()
+}
+
+/// The text of an index with a field more.
+fn field(text: &str, name: &str, value: &str) -> String {
+    text.replace("Filename:", &format!("{name}: {value}\nFilename:"))
 }
 
 /// Another digest of the right length.
@@ -433,7 +455,7 @@ fn releases() -> Vec<Trick> {
             files.insert("dists/tested/Release".into(), files["dists/tested/InRelease"].clone());
             files.remove("dists/tested/InRelease");
         })
-        .refused("404"),
+        .refused("nobody has signed it"),
         Trick { seen: Some(DATE + DAY), ..trick("an older state than the lock has seen") }
             .refused("went back in time")
             .apt(None),
@@ -444,6 +466,9 @@ fn releases() -> Vec<Trick> {
 fn packages() -> Vec<Trick> {
     let packages = |name, packages| Trick { packages, ..trick(name) };
     let deb = |name, deb| Trick { deb, ..trick(name) };
+    // apt reads no package before it is fetched.
+    let related =
+        |name, field, own, said| Trick { related: Some((field, own, said)), ..trick(name) }.apt(None);
     vec![
         packages("a path that leads up", |text| with(&text, "Filename", Some("../../etc/passwd")))
             .refused("could leave the archive"),
@@ -513,6 +538,30 @@ fn packages() -> Vec<Trick> {
         deb("its name twice", |deb| deb.field("Package", "evil"))
             .refused("`Package` is there twice")
             .apt(None),
+        deb("a need that the index does not know", |deb| deb.field("Depends", "evil"))
+            .refused("package `app` 1.0-1: `Depends` is `evil` in its control file, and nothing in the signed index")
+            .apt(None),
+        packages("a need that the package does not know", |text| field(&text, "Replaces", "other"))
+            .refused("`Replaces` is nothing in its control file, and `other` in the signed index")
+            .apt(None),
+        related("another need before", "Pre-Depends", "app (= 1.0-1)", "app").refused(
+            "`Pre-Depends` is `app (= 1.0-1)` in its control file, and `app` in the signed index",
+        ).apt(None),
+        related("another exclusion", "Conflicts", "other", "other (<< 2)").refused("`Conflicts` is `other` in").apt(None),
+        related("another breakage", "Breaks", "other (<< 2)", "other (<= 2)").refused("`Breaks` is").apt(None),
+        related("another takeover", "Replaces", "a, b", "a").refused("`Replaces` is `a, b` in").apt(None),
+        related("another name", "Provides", "mail (= 2)", "mail (= 1)").refused("`Provides` is `mail (= 2)` in").apt(None),
+        related("alternatives in another order", "Depends", "app | mail", "mail | app").refused("`Depends` is").apt(None),
+        related("relations in another order and spelling", "Replaces", "b (<< 2) ,a,\n c:any", "a, b(<<2), c:any,"),
+        related("old operators", "Breaks", "b (< 2)", "b (<= 2)"),
+        related("relations of other architectures", "Replaces", "a, b [arm64]", "a"),
+        related("what is no relation, alike", "Replaces", "a (!! 1), b", "b,  a (!!  1)"),
+        deb("the database's own field", |deb| deb.field("Status", "deinstall ok config-files"))
+            .refused("its control file has the field `Status`, which dpkg refuses in a package")
+            .apt(None),
+        deb("triggers that wait", |deb| deb.field("triggers-pending", "x"))
+            .refused("the field `Triggers-Pending`")
+            .apt(None),
         deb("the source's version left out", |_| {
             Deb::new("app", "1.0-1", "amd64").field("Source", "app-src").file("usr/bin/app", 0o755, b"app")
         })
@@ -524,6 +573,8 @@ fn packages() -> Vec<Trick> {
 /// digests of packages when it fetches them, which it was not asked to.
 const APT_TAKES: &[&str] = &[
     "a signature of the future",
+    "a signature beside of the future",
+    "another suite, signed beside",
     "a signature of SHA-224",
     "a header of another name",
     "a field among the headers",
@@ -551,10 +602,60 @@ const APT_TAKES: &[&str] = &[
     "a field twice",
 ];
 /// What apt refuses and pinfold takes: nothing is covered by what stands behind the signature, so empty lines do no harm.
-const APT_REFUSES: &[&str] = &["empty lines behind"];
+const APT_REFUSES: &[&str] = &["empty lines behind", "empty lines around the signatures"];
+
+/// `Release` with `Release.gpg`, as older archives have them.
+fn beside() -> Vec<Trick> {
+    use Signer::*;
+    let beside = |name| Trick { beside: Some(|text| text), ..trick(name) };
+    let framed = |name, change| Trick { beside: Some(change), ..trick(name) };
+    let none = |files: &mut Files| {
+        files.remove("dists/tested/Release.gpg");
+    };
+    vec![
+        beside("signatures in a file of their own"),
+        Trick { signers: vec![Trusted, Second], ..beside("two signatures beside") },
+        Trick {
+            signers: vec![Stranger, Trusted],
+            ..beside("two signatures beside, the first of a stranger")
+        },
+        Trick { signers: vec![Stranger], ..beside("a stranger's signature beside") }
+            .refused("signed by keys that are not trusted"),
+        Trick { signers: vec![Forged], ..beside("a signature of another text beside") }
+            .refused("does not match the text"),
+        Trick { signers: vec![Trusted, SecondForged], ..beside("two signatures beside, the last bad") }
+            .refused("does not match the text"),
+        Trick { signers: Vec::new(), ..beside("an empty file of signatures") }
+            .refused("there is no signature in it"),
+        Trick { ends: Some(3600), ..beside("a signature beside that has ended") }.refused("has expired"),
+        Trick { made: 4_000_000_000, ..beside("a signature beside of the future") }
+            .refused("made in the future"),
+        Trick {
+            key: Shape { kind: TestKey::RSA, ..Shape::default() },
+            hash: Hash::Sha1,
+            ..beside("a signature beside of SHA-1")
+        }
+        .refused("its hash is too weak"),
+        Trick { files: none, ..beside("no file of signatures") }.refused("nobody has signed it"),
+        Trick { release: |text| text.replace("tested", "other"), ..beside("another suite, signed beside") }
+            .refused("the archive answered with another suite"),
+        framed("empty lines around the signatures", |text| format!("\n{text}\n\n")),
+        framed("a text before the signatures", |text| format!("Origin: Evil\n{text}"))
+            .refused("has something else in it"),
+        framed("a text behind the signatures", |text| format!("{text}Origin: Evil\n"))
+            .refused("has something else in it"),
+        framed("a message among the signatures", |text| {
+            format!("-----BEGIN PGP SIGNED MESSAGE-----\n{text}")
+        })
+        .refused("has something else in it"),
+        framed("signatures that are cut short", |text| text[..text.len() / 2].to_owned())
+            .refused("the signature is cut short"),
+        framed("no armour", |_| "\u{88}\u{75}".to_owned()).refused("has something else in it"),
+    ]
+}
 
 fn all() -> Vec<Trick> {
-    let tricks = [signatures(), framing(), releases(), packages()].into_iter().flatten();
+    let tricks = [signatures(), framing(), beside(), releases(), packages()].into_iter().flatten();
     let recorded = tricks.map(|trick| match trick.apt {
         Some(_) if APT_TAKES.contains(&trick.name) => trick.apt(Some(true)),
         Some(_) if APT_REFUSES.contains(&trick.name) => trick.apt(Some(false)),

@@ -3,6 +3,7 @@
 
 use pgp::composed::ArmorOptions;
 use pgp::composed::CleartextSignedMessage;
+use pgp::composed::DetachedSignature;
 use pgp::composed::KeyType;
 use pgp::composed::SignedKeyDetails;
 use pgp::composed::SignedPublicKey;
@@ -181,13 +182,20 @@ impl TestKey {
         ends: Option<u32>,
     ) -> Signature {
         match &self.subkey {
-            Some(key) => Self::by(key, text, made, hash, ends),
-            None => Self::by(&self.primary, text, made, hash, ends),
+            Some(key) => Self::by(key, SignatureType::Text, text, made, hash, ends),
+            None => Self::by(&self.primary, SignatureType::Text, text, made, hash, ends),
         }
     }
 
-    fn by(key: &impl SigningKey, text: &str, made: u32, hash: HashAlgorithm, ends: Option<u32>) -> Signature {
-        let mut config = config(key, SignatureType::Text, hash, made);
+    fn by(
+        key: &impl SigningKey,
+        kind: SignatureType,
+        text: &str,
+        made: u32,
+        hash: HashAlgorithm,
+        ends: Option<u32>,
+    ) -> Signature {
+        let mut config = config(key, kind, hash, made);
         if let Some(ends) = ends {
             let ends = SubpacketData::SignatureExpirationTime(Duration::from_secs(ends));
             config.hashed_subpackets.push(Subpacket::regular(ends).unwrap());
@@ -227,6 +235,25 @@ pub fn sign_each(
         Ok(keys.iter().map(sign).collect())
     });
     message.unwrap().to_armored_string(ArmorOptions::default()).unwrap()
+}
+
+/// Signatures of `text`, as it is, for a file beside it: an armoured block for each.
+pub fn sign_beside(
+    text: &str,
+    keys: &[(&TestKey, Option<&str>)],
+    made: u32,
+    hash: HashAlgorithm,
+    ends: Option<u32>,
+) -> String {
+    let sign = |(key, other): &(&TestKey, Option<&str>)| {
+        let (text, kind) = (other.unwrap_or(text), SignatureType::Binary);
+        let signature = match &key.subkey {
+            Some(subkey) => TestKey::by(subkey, kind, text, made, hash, ends),
+            None => TestKey::by(&key.primary, kind, text, made, hash, ends),
+        };
+        DetachedSignature::new(signature).to_armored_string(ArmorOptions::default()).unwrap()
+    };
+    keys.iter().map(sign).collect()
 }
 
 fn config(key: &impl SigningKey, kind: SignatureType, hash: HashAlgorithm, made: u32) -> SignatureConfig {

@@ -64,6 +64,15 @@ pub enum FetchError {
         #[source]
         source: HttpError,
     },
+    /// A package is gone from Debian's archive, and from every snapshot archive that is named.
+    #[error("cannot fetch `{what}`")]
+    Superseded {
+        /// The package and its version.
+        what: String,
+        /// What happened.
+        #[source]
+        source: HttpError,
+    },
     /// The file at an address of the manifest's own is not the one that was locked.
     #[error("cannot fetch `{what}`")]
     Replaced {
@@ -98,7 +107,9 @@ pub enum FetchError {
 impl Diagnose for FetchError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Download { source, .. } | Self::Replaced { source, .. } => Diagnosis::Inner(source),
+            Self::Download { source, .. }
+            | Self::Superseded { source, .. }
+            | Self::Replaced { source, .. } => Diagnosis::Inner(source),
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Damaged { .. } => Diagnosis::Own(Kind::Integrity),
@@ -110,6 +121,10 @@ impl Diagnose for FetchError {
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Download { source, .. } if source.is_not_found() => Some(
+                "what was locked is no longer there: `pinfold lock` takes what is; or build with `--vendor DIR` from kept inputs"
+                    .into(),
+            ),
+            Self::Superseded { .. } => Some(
                 "archives drop superseded versions: `pinfold lock` takes the current ones; or build with `--vendor DIR` from \
                  kept inputs, or set `debian.snapshot` to a snapshot archive"
                     .into(),
@@ -254,6 +269,9 @@ fn download(remotes: &Remotes<'_>, archive: &Archive<'_>, reporter: &dyn Reporte
         }
         (Err(source), _) if source.is_other_file() && archive.origin.address().is_some() => {
             Err(FetchError::Replaced { what: archive.what.clone(), name: archive.component.clone(), source })
+        }
+        (Err(source), _) if source.is_not_found() && archive.origin.has_snapshots() => {
+            Err(FetchError::Superseded { what: archive.what.clone(), source })
         }
         (Err(error), _) => Err(failed(error)),
     }

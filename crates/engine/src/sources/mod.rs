@@ -426,6 +426,11 @@ pub trait Locate: Send + Sync {
         self.address()
     }
 
+    /// Whether a snapshot archive keeps what the place where it is drops.
+    fn has_snapshots(&self) -> bool {
+        false
+    }
+
     /// Its package URL (purl-spec), where its kind of package has a form of its own.
     fn purl(&self) -> Option<String> {
         None

@@ -34,6 +34,7 @@ use pinfold_sources::debian::lock::mirrors::address;
 use pinfold_sources::debian::lock::mirrors::archive_of;
 use pinfold_sources::debian::lock::mirrors::below;
 use pinfold_sources::debian::lock::mirrors::is_address;
+use pinfold_sources::debian::lock::mirrors::is_debians;
 use pinfold_sources::debian::lock::mirrors::is_security;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
@@ -591,6 +592,10 @@ struct InSuite<'a> {
 impl Locate for InSuite<'_> {
     fn path(&self) -> Option<&str> {
         Some(&self.deb.path)
+    }
+
+    fn has_snapshots(&self) -> bool {
+        self.suite.is_some_and(|suite| is_debians(&suite.archive))
     }
 
     fn purl(&self) -> Option<String> {

@@ -297,6 +297,9 @@ impl DebianFile {
     }
 }
 
+/// How suites end that stand beside a release.
+const BESIDE: [&str; 5] = ["proposed-updates", "backports-sloppy", "backports", "security", "updates"];
+
 /// The suites of Debian's own archives.
 fn suites(
     suite: Option<String>,
@@ -313,6 +316,21 @@ fn suites(
             (suites, Err("it goes with `suite`: name the suite of backports among `suites`".to_owned()))
         }
         (Some(suite), None) => {
+            let beside =
+                BESIDE.iter().find_map(|end| Some((suite.strip_suffix(end)?.strip_suffix('-')?, *end)));
+            if let Some((release, end)) = beside {
+                let message = match end {
+                    "backports" => format!("write `suite = \"{release}\"` and `backports = true`"),
+                    "security" | "updates" => {
+                        format!("write `suite = \"{release}\"`, which brings `{suite}` along")
+                    }
+                    _ => format!(
+                        "write `suites = [\"{release}\", \"{release}-updates\", \"{release}-security\", \"{suite}\"]`"
+                    ),
+                };
+                let message = format!("`{suite}` stands beside a release: {message}");
+                return Err(ManifestError::value("debian.suite", message));
+            }
             let none = format!("`{suite}` has no backports: leave the key out");
             match suite.as_str() {
                 "experimental" | "rc-buggy" => (vec!["sid".to_owned(), suite], Err(none)),

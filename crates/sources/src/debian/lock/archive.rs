@@ -1,7 +1,7 @@
 //! Fetching a suite: its signed Release file, then the indexes it names.
 //!
 //! ```text
-//! BASE/dists/SUITE/InRelease
+//! BASE/dists/SUITE/InRelease                                     else Release, with Release.gpg beside it
 //! BASE/dists/SUITE/COMPONENT/binary-ARCH/by-hash/SHA256/HEX      first, where the archive has it
 //! BASE/dists/SUITE/COMPONENT/binary-ARCH/Packages.xz             then .gz, then uncompressed
 //! BASE/DIRECTORY/InRelease, BASE/DIRECTORY/Packages.xz           a flat archive: one index, all architectures
@@ -13,6 +13,7 @@
 //! **Guarantees**: nothing is decompressed before its size and digest agree with the signed file. **Refuses**: indexes over
 //! 512 MiB, decompressed or not; Release files that list no index of the component and architecture.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -23,6 +24,7 @@ use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::Source;
+use pinfold_base::http::Unjudged;
 
 use super::AskedSuite;
 use super::Freshness;
@@ -41,6 +43,20 @@ pub const FOLDER: &str = "metadata";
 
 /// Longest index that is read, in bytes, decompressed or not.
 const MAX_INDEX: u64 = 512 << 20;
+
+/// The most names that an error tells.
+const SHOWN: usize = 12;
+
+/// What a suite has where it lacks an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum There {
+    /// The component for these architectures.
+    Arches(String),
+    /// These components.
+    Components(String),
+    /// Nothing that is named so.
+    Nothing,
+}
 
 /// A suite whose Release file was checked.
 #[derive(Debug)]
@@ -63,15 +79,7 @@ impl Suite {
         let seen = seen.map(|suite| suite.date);
         let called = asked.to_string();
         let mut archive = inputs.mirrors.archive(&asked.archive, &asked.name, &asked.components, seen)?;
-        let path = asked.path("InRelease");
-        let (at, answer) =
-            first(&archive.bases, &path, |source| inputs.fetch.current(source, openpgp::MAX_SIGNED as u64))
-                .map_err(|source| {
-                if source.is_not_found() {
-                    return LockError::NoSuite { suite: called.clone(), source: Box::new(source) };
-                }
-                LockError::Fetch { what: format!("the Release file of `{called}`"), source: Box::new(source) }
-            })?;
+        let (at, signed) = Signed::fetch(asked, &archive, inputs)?;
         // One mirror answers for everything: its neighbours may be of another day.
         archive.bases.rotate_left(at);
         let keyring = inputs.mirrors.keyring(&called, &archive)?;
@@ -79,9 +87,17 @@ impl Suite {
             Freshness::Checked => Expiry::Now,
             Freshness::Unchecked => Expiry::AtSignature,
         };
+        let Signed { answer, beside } = signed;
         let (release, inrelease) = answer.judge(|bytes| {
-            let verified = openpgp::verify(bytes, &keyring, inputs.now, expiry).map_err(|source| {
-                LockError::Signature { suite: called.clone(), table: asked.table(), source }
+            let verified = match &beside {
+                None => openpgp::verify(bytes, &keyring, inputs.now, expiry),
+                Some(beside) => openpgp::verify_beside(bytes, beside, &keyring, inputs.now, expiry),
+            };
+            let verified = verified.map_err(|source| LockError::Signature {
+                suite: called.clone(),
+                table: asked.table(),
+                keys: archive.keys,
+                source,
             })?;
             let release = Release::read(&called, &verified.text)?;
             let fits = release.check(&asked.name, inputs.now, archive.freshness, seen);
@@ -146,10 +162,36 @@ impl Suite {
     fn text(&self, folder: &str, number: u16, inputs: &Inputs<'_>) -> Result<Text, LockError> {
         let label = format!("{}/{folder}Packages", self.asked.to_string().trim_end_matches('/'));
         let Some(bytes) = self.index(folder, &label, inputs)? else {
-            return Err(LockError::NoIndex { label });
+            return Err(LockError::NoIndex { label, table: self.asked.table(), there: self.there(folder) });
         };
         let pin = self.asked.priority.unwrap_or(self.release.pin);
         Ok(Text { bytes, suite: number, pin, mixed: self.asked.is_flat(), label })
+    }
+
+    /// What there is instead of the index of a component and architecture.
+    fn there(&self, folder: &str) -> There {
+        let component = folder.rsplit_once("/binary-").map_or("", |(component, _)| component);
+        let (mut arches, mut components) = (BTreeSet::new(), BTreeSet::new());
+        for (of, rest) in self.release.paths().filter_map(|path| path.rsplit_once("/binary-")) {
+            let Some((arch, file)) = rest.split_once('/') else { continue };
+            if !file.starts_with("Packages") {
+                continue;
+            }
+            components.insert(of);
+            if of == component {
+                arches.insert(arch);
+            }
+        }
+        let told = |names: BTreeSet<&str>| {
+            let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+            let more = if names.len() > SHOWN { " and more" } else { "" };
+            format!("{}{more}", shown.join(", "))
+        };
+        match (arches.is_empty(), components.is_empty()) {
+            (false, _) => There::Arches(told(arches)),
+            (true, false) => There::Components(told(components)),
+            (true, true) => There::Nothing,
+        }
     }
 
     fn index(&self, folder: &str, label: &str, inputs: &Inputs<'_>) -> Result<Option<Vec<u8>>, LockError> {
@@ -217,6 +259,48 @@ impl Suite {
         }
         let named = self.asked.path(&format!("{folder}Packages{suffix}"));
         first(&self.archive.bases, &named, get).map(|(_, bytes)| bytes)
+    }
+}
+
+/// The signed file of a suite, as it came.
+struct Signed {
+    answer: Unjudged,
+    /// Its signatures, where they are a file of their own.
+    beside: Option<Vec<u8>>,
+}
+
+impl Signed {
+    /// From the first base that has it, and which that is. An archive without `InRelease` may have `Release` and `Release.gpg`.
+    fn fetch(asked: &AskedSuite, archive: &Archive, inputs: &Inputs<'_>) -> Result<(usize, Self), LockError> {
+        let called = asked.to_string();
+        let limit = openpgp::MAX_SIGNED as u64;
+        let failed = |what: String| |source| LockError::Fetch { what, source: Box::new(source) };
+        let current = |file: &str| {
+            first(&archive.bases, &asked.path(file), |source| inputs.fetch.current(source, limit))
+        };
+        let missing = match current("InRelease") {
+            Ok((at, answer)) => return Ok((at, Self { answer, beside: None })),
+            Err(error) if error.is_not_found() => error,
+            Err(error) => return Err(failed(format!("the Release file of `{called}`"))(error)),
+        };
+        let (at, answer) = match current("Release") {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => {
+                return Err(LockError::NoSuite {
+                    suite: called,
+                    archive: asked.archive.clone(),
+                    source: Box::new(missing),
+                });
+            }
+            Err(error) => return Err(failed(format!("the Release file of `{called}`"))(error)),
+        };
+        let signatures = asked.path("Release.gpg");
+        let beside = first(&archive.bases[at..=at], &signatures, |source| inputs.fetch.get(source, limit));
+        match beside {
+            Ok((_, beside)) => Ok((at, Self { answer, beside: Some(beside) })),
+            Err(error) if error.is_not_found() => Err(LockError::Unsigned { suite: called }),
+            Err(error) => Err(failed(format!("the signatures of `{called}`"))(error)),
+        }
     }
 }
 

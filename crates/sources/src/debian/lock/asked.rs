@@ -60,7 +60,7 @@ impl AskedSuite {
 
     /// The table of the manifest that says where it is and whose keys sign for it.
     pub fn table(&self) -> &'static str {
-        if mirrors::is_debians(&self.archive) { "[debian]" } else { "[[debian.archive]]" }
+        if mirrors::is_debians(&self.archive) { super::OWN } else { "[[debian.archive]]" }
     }
 }
 

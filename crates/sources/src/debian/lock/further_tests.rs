@@ -219,7 +219,7 @@ fn an_archive_is_read_only_for_its_architectures() {
     both.asked.arches.clear();
     let error = both.resolve("tool", &Previous::default()).unwrap_err();
     assert!(error.to_string().contains("`apt.example/node vended/main/binary-arm64/Packages`"), "{error}");
-    assert!(error.hint().unwrap().contains("`architectures`"));
+    assert!(error.hint().unwrap().starts_with("it is for `amd64` alone: say so with `architectures`"));
 }
 
 #[test]
@@ -231,14 +231,14 @@ fn an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do() {
             |both| both.key = TestKey::new(&Shape { seed: 9, ..Shape::default() }),
             Kind::Integrity,
             "keys that are not trusted",
-            "`keyring` in the manifest's `[[debian.archive]]`",
+            "`keyring` in the manifest's `[[debian.archive]]` has other keys",
         ),
         (
             "Debian's key, which is no key of the vendor's",
             |both| both.key = TestKey::new(&Shape::default()),
             Kind::Integrity,
             "keys that are not trusted",
-            "`keyring` in the manifest's `[[debian.archive]]`",
+            "`keyring` in the manifest's `[[debian.archive]]` has other keys",
         ),
         (
             "no key",
@@ -273,7 +273,14 @@ fn an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do() {
             },
             Kind::Usage,
             "there is no suite `apt.example/node vendde`",
-            "check the name of the suite",
+            "check `uri` and `suite` of its `[[debian.archive]]`",
+        ),
+        (
+            "no such component",
+            |both| both.asked.components = vec!["mian".into()],
+            Kind::Usage,
+            "no index `apt.example/node vended/mian/binary-amd64/Packages`",
+            "its components are `main`: correct `components` in the manifest's `[[debian.archive]]`",
         ),
     ];
     for (what, change, kind, message, hint) in cases {

@@ -179,10 +179,33 @@ pub struct Archive {
     pub bases: Vec<Source>,
     /// Keys that may sign; empty for the machine's Debian keyring.
     pub signed_by: SignedBy,
+    /// Who says so.
+    pub keys: Keys,
     /// Whether keys that apt trusts for everything count too (an apt source that names none).
     pub trusted: Trusted,
     /// Whether metadata must be recent.
     pub freshness: Freshness,
+}
+
+/// Who has named the keys that may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// The manifest, with `keyring`.
+    Manifest,
+    /// An apt source of the machine, with `Signed-By`.
+    Machine,
+    /// Nobody: they are Debian's.
+    Debian,
+}
+
+impl Keys {
+    fn of(stated: Option<&Vec<u8>>, signed_by: &SignedBy) -> Self {
+        match stated {
+            Some(_) => Self::Manifest,
+            None if signed_by.is_empty() => Self::Debian,
+            None => Self::Machine,
+        }
+    }
 }
 
 /// Which keys count beside those of the Debian keyring.
@@ -287,7 +310,8 @@ impl Mirrors {
         }
         let freshness = source.map(|source| source.freshness).unwrap_or_default();
         let freshness = self.declared.freshness.max(freshness);
-        Ok(Archive { bases, signed_by, trusted: Trusted::Apt, freshness })
+        let keys = Keys::of(keyring.as_ref(), &signed_by);
+        Ok(Archive { bases, signed_by, keys, trusted: Trusted::Apt, freshness })
     }
 
     /// Where a suite of Debian's own archives is.
@@ -308,12 +332,15 @@ impl Mirrors {
             .as_ref()
             .map(|url| (url, "the mirror of the manifest".to_owned()))
             .or_else(|| variable.as_ref().map(|url| (url, format!("`{name}`"))));
+        let stated_keys = keyring;
         let keyring = SignedBy { inline: keyring.cloned(), ..SignedBy::default() };
+        let keys = Keys::of(stated_keys, &keyring);
         if let Some((url, origin)) = stated {
             let base = self.location(url).map_err(|source| MirrorError::Address { origin, source })?;
             return Ok(Archive {
                 bases: vec![base],
                 signed_by: keyring,
+                keys,
                 trusted: Trusted::Debian,
                 freshness: self.declared.freshness,
             });
@@ -327,6 +354,7 @@ impl Mirrors {
                 } else {
                     Trusted::Debian
                 },
+                keys: Keys::of(stated_keys, &signed_by),
                 signed_by,
                 freshness: self.declared.freshness.max(source.freshness),
             });
@@ -337,6 +365,7 @@ impl Mirrors {
             return Ok(Archive {
                 bases: vec![base],
                 signed_by: keyring,
+                keys,
                 trusted: Trusted::Debian,
                 freshness: Freshness::Unchecked,
             });
@@ -372,7 +401,8 @@ impl Mirrors {
         let failed = |source| MirrorError::Keys { suite: suite.to_owned(), source };
         let signed_by = &archive.signed_by;
         if let Some(inline) = &signed_by.inline {
-            return Keyring::read("Signed-By", inline).map_err(failed);
+            let name = if archive.keys == Keys::Manifest { "keyring of the manifest" } else { "Signed-By" };
+            return Keyring::read(name, inline).map_err(failed);
         }
         let mut keyring = Keyring::default();
         for file in &signed_by.files {

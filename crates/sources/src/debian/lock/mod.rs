@@ -42,10 +42,12 @@ use pinfold_base::shown;
 use pinfold_base::text::nearest;
 
 use self::archive::Suite;
+use self::archive::There;
 use self::candidates::Candidates;
 use self::index::Id;
 use self::index::IndexError;
 use self::index::Universe;
+use self::mirrors::Keys;
 use self::mirrors::MirrorError;
 use self::mirrors::Mirrors;
 use self::openpgp::OpenPgpError;
@@ -168,6 +170,9 @@ const FORCES: i16 = 1000;
 /// The pin of what is installed: nothing goes before it.
 const PRESENT: i16 = i16::MAX;
 
+/// Where Debian's own suites are asked for.
+const OWN: &str = "[debian]";
+
 /// Names of Debian's suites that are likely to be meant.
 const SUITES: [&str; 12] = [
     "bookworm",
@@ -206,6 +211,8 @@ pub enum LockError {
     NoSuite {
         /// As it was asked for.
         suite: String,
+        /// The archive.
+        archive: String,
         /// What the archives say.
         source: Box<HttpError>,
     },
@@ -217,6 +224,12 @@ pub enum LockError {
         /// Why.
         source: Box<HttpError>,
     },
+    /// A Release file without signatures.
+    #[error("`{suite}` has a Release file, and nobody has signed it")]
+    Unsigned {
+        /// The suite.
+        suite: String,
+    },
     /// Nobody trusted vouches for a Release file.
     #[error("the Release file of `{suite}` is not signed as it must be")]
     Signature {
@@ -224,6 +237,8 @@ pub enum LockError {
         suite: String,
         /// Where its keys are named.
         table: &'static str,
+        /// Who has named those that count.
+        keys: Keys,
         /// Why.
         source: OpenPgpError,
     },
@@ -235,6 +250,10 @@ pub enum LockError {
     NoIndex {
         /// Suite, component and architecture.
         label: String,
+        /// Where the suite is asked for.
+        table: &'static str,
+        /// What it has of the component, or instead of it.
+        there: There,
     },
     /// An index is not what the Release file says.
     #[error("the index `{label}` is damaged: {reason}")]
@@ -281,9 +300,11 @@ impl Diagnose for LockError {
             | Self::Installed { .. }
             | Self::NoIndex { .. }
             | Self::NoSuite { .. } => Kind::Usage,
-            Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
-                Kind::Integrity
-            }
+            Self::Unsigned { .. }
+            | Self::Signature { .. }
+            | Self::Release(_)
+            | Self::Damaged { .. }
+            | Self::Index(_) => Kind::Integrity,
             Self::Walk { source, .. } => match **source {
                 WalkError::Index(_) => Kind::Integrity,
                 WalkError::Thread(_) => Kind::System,
@@ -308,31 +329,55 @@ impl Diagnose for LockError {
             Self::Empty => Some("name a suite in the manifest's `[debian]`".into()),
             Self::NoComponent { table, .. } => Some(format!("name a component in the manifest's `{table}`")),
             Self::Mirror(_) | Self::Fetch { .. } => None,
+            Self::NoSuite { archive, .. } if !mirrors::is_debians(archive) => {
+                Some("check `uri` and `suite` of its `[[debian.archive]]`; a flat archive's suite ends in `/`".into())
+            }
             Self::NoSuite { suite, .. } => Some(match nearest(suite, SUITES) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "check the name of the suite, and whether the mirror has it".into(),
             }),
+            Self::Unsigned { .. } => {
+                Some("only signed archives are read: ask whoever publishes it for one with `InRelease` or `Release.gpg`".into())
+            }
+            Self::Signature { source: OpenPgpError::UnknownKeys { .. }, keys: Keys::Manifest, table, .. } => Some(format!(
+                "`keyring` in the manifest's `{table}` has other keys: get those of whoever publishes the archive, and compare their \
+                 fingerprints with what is told there"
+            )),
+            Self::Signature { source: OpenPgpError::UnknownKeys { .. }, keys: Keys::Machine, table, .. } => Some(format!(
+                "`Signed-By` of the apt source has other keys: get those of whoever publishes the archive there, or name their file \
+                 with `keyring` in the manifest's `{table}`"
+            )),
             Self::Signature { source: OpenPgpError::UnknownKeys { .. }, table, .. } => Some(format!(
                 "name the archive's keyring with `keyring` in the manifest's `{table}`, or with `Signed-By` in the apt source"
             )),
             Self::Signature { .. } => Some("use another mirror; if it persists the archive's keys may have changed".into()),
             Self::Release(error) => error.hint(),
-            Self::NoIndex { .. } => Some(
-                "check suite, `components` and `platforms` in the manifest; an archive that is not for all of them says so with \
-                 `architectures`"
-                    .into(),
-            ),
+            Self::NoIndex { table: OWN, there: There::Arches(arches), .. } => {
+                Some(format!("it is for {arches} alone: leave the others out of the manifest's `platforms`"))
+            }
+            Self::NoIndex { there: There::Arches(arches), .. } => Some(format!(
+                "it is for {arches} alone: say so with `architectures` in its `[[debian.archive]]`, or leave the others out of `platforms`"
+            )),
+            Self::NoIndex { table, there: There::Components(names), .. } => {
+                Some(format!("its components are {names}: correct `components` in the manifest's `{table}`"))
+            }
+            Self::NoIndex { there: There::Nothing, .. } => {
+                Some("its Release file lists no packages: use another mirror, or ask whoever publishes it".into())
+            }
             Self::Damaged { .. } => Some("try again in a few minutes, or use another mirror".into()),
             Self::Index(_) => Some("use another mirror".into()),
             Self::Root(error) => error.hint(),
             Self::Installed { .. } => {
                 Some("what a base has stays as it is: take a base that has it, or ask for the package by its name alone".into())
             }
-            Self::Walk { source, .. } => match **source {
+            Self::Walk { source, .. } => match &**source {
                 WalkError::Conflict { .. } => {
                     Some("remove one of the packages asked for, or name an alternative before it in `packages`".into())
                 }
-                WalkError::Unsatisfied { .. } => {
+                WalkError::Unsatisfied { other: Some(other), .. } => {
+                    Some(format!("ask for `{other}` too, or for all of them without a suite and a version"))
+                }
+                WalkError::Unsatisfied { other: None, .. } => {
                     Some("check `suites` and `components`, or drop the version you asked for".into())
                 }
                 WalkError::Index(_) => Some("use another mirror".into()),

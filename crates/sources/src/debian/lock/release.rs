@@ -203,6 +203,11 @@ impl Release {
         self.files.get(path).map(|(digest, size)| (digest, *size))
     }
 
+    /// Every file that is listed.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     /// Whether this describes `asked` and may be used at `now`. `seen` is the date of the lock.
     pub fn check(
         &self,

@@ -327,7 +327,11 @@ fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
         assert_eq!(asked(packages).unwrap().join(" "), expected, "{packages}");
     }
     for (packages, expected) in [
-        ("app=2", "`lib (>= 2)` cannot be satisfied: `lib` is there in version 1; needed by app (asked for)"),
+        (
+            "app=2",
+            "`lib (>= 2)` cannot be satisfied: of `lib` 1 of `bookworm` is taken, and 2 of `bookworm-backports` would satisfy it; \
+             needed by app (asked for)",
+        ),
         (
             "alone/bookworm-backports",
             "package `alone` is not in `bookworm-backports` for `amd64`; there is 1 in `bookworm`",
@@ -409,6 +413,40 @@ fn candidates_go_by_pin_then_version_then_order() {
     assert_eq!(best(vec![text("1", 0, 500), text("1.1", 1, 500)]), ("1.1".into(), 1));
     assert_eq!(best(vec![text("1", 0, 500), text("9", 1, 100)]), ("1".into(), 0));
     assert_eq!(best(vec![text("1", 0, 500), text("1", 1, 500)]), ("1".into(), 0));
+}
+
+#[test]
+fn what_would_satisfy_and_was_not_taken_is_told() {
+    let text = |suite: u16, version: &str, more: &str| Text {
+        bytes: format!(
+            "Package: app\nVersion: {version}\nArchitecture: all\nDepends: lib (>= {version})\n\n\
+             Package: lib\nVersion: {version}\nArchitecture: all\n{more}"
+        )
+        .into_bytes(),
+        suite,
+        pin: 500 - i16::try_from(suite).unwrap(),
+        mixed: false,
+        label: "fixture".into(),
+    };
+    let universe = Universe::read("amd64", vec![text(0, "1", ""), text(1, "2", "")]).unwrap();
+    let universe = universe.calling(vec![vec!["old".to_owned()], vec!["new".to_owned()]]);
+    let other = |packages: &str| {
+        let request = request(Base::None, Recommends::Skip, packages);
+        let found = roots::roots(Candidates::new(&universe), &request).unwrap();
+        match walk::walk(&found.candidates, &found.roots, request.recommends) {
+            Err(walk::WalkError::Unsatisfied { other, why, .. }) => (why, other),
+            walked => panic!("{packages}: {walked:?}"),
+        }
+    };
+    let why = "of `lib` 1 of `old` is taken, and 2 of `new` would satisfy it";
+    assert_eq!(other("app=2"), (why.to_owned(), Some("lib/new".to_owned())));
+    // What was asked for so is not to be asked for otherwise.
+    assert_eq!(other("app=2 lib=1"), (why.to_owned(), None));
+    // Asked for as it is told, it works.
+    assert_eq!(
+        closure(&universe, &request(Base::None, Recommends::Skip, "app=2 lib/new")).unwrap().join(" "),
+        "app=2 lib=2"
+    );
 }
 
 proptest! {

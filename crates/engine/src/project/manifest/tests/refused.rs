@@ -25,6 +25,21 @@ fn what_cannot_be_names_its_key_and_what_was_expected() {
             "[debian]\nsuites = []".into(),
             "manifest key `debian.suite`: it is missing: write `suite = \"bookworm\"`",
         ),
+        (
+            "[debian]\nsuite = 'bookworm-backports'".into(),
+            "manifest key `debian.suite`: `bookworm-backports` stands beside a release: write `suite = \"bookworm\"` and \
+             `backports = true`",
+        ),
+        (
+            "[debian]\nsuite = 'trixie-security'".into(),
+            "manifest key `debian.suite`: `trixie-security` stands beside a release: write `suite = \"trixie\"`, which brings \
+             `trixie-security` along",
+        ),
+        (
+            "[debian]\nsuite = 'trixie-proposed-updates'".into(),
+            "manifest key `debian.suite`: `trixie-proposed-updates` stands beside a release: write `suites = [\"trixie\", \
+             \"trixie-updates\", \"trixie-security\", \"trixie-proposed-updates\"]`",
+        ),
         ("[debian]\nsuite = 'a b'".into(), "manifest key `debian.suite`: `a b` is no suite name"),
         ("[debian]\nsuites = ['a/../b']".into(), "manifest key `debian.suite`: `a/../b` is no suite name"),
         (

@@ -10,10 +10,12 @@
 //! -----END PGP SIGNATURE-----
 //! ```
 //!
+//! or, beside a text that stays as it is, a file of armoured blocks of signatures and nothing else.
+//!
 //! Form: RFC 9580, sections 7 (cleartext) and 5.2 (signatures). Only cryptography and packets come from the `pgp` crate; which
 //! key may speak for an archive is decided here, strictly:
-//! - a signature counts when a certificate of the keyring holds its issuer, as primary key or as subkey, it is of type text,
-//!   not made in the future, not expired, hashed with SHA-256 or better, by RSA of 2048 bits or more, ECDSA or EdDSA, and
+//! - a signature counts when a certificate of the keyring holds its issuer, as primary key or as subkey, it is of type text (beside
+//!   a text: of type text or binary), not made in the future, not expired, hashed with SHA-256 or better, by RSA of 2048 bits or more, ECDSA or EdDSA, and
 //!   holds no critical subpacket that nobody here understands;
 //! - its key must have been valid when the signature was made: created before, not expired, allowed to sign, never revoked
 //!   (a revocation counts from the beginning of time); for a subkey the primary key too, and the subkey must be bound by the
@@ -190,7 +192,7 @@ pub struct Verified {
 
 /// Checks a cleartext-signed file. `now` is in seconds since the epoch.
 pub fn verify(file: &[u8], keyring: &Keyring, now: u64, expiry: Expiry) -> Result<Verified, OpenPgpError> {
-    let Cleartext { text, block } = Cleartext::read(file)?;
+    let Cleartext { mut text, block } = Cleartext::read(file)?;
     let mut hashed = Vec::with_capacity(text.len() + text.len() / 32);
     for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {
         if number > 0 {
@@ -198,33 +200,58 @@ pub fn verify(file: &[u8], keyring: &Keyring, now: u64, expiry: Expiry) -> Resul
         }
         hashed.extend_from_slice(line);
     }
-    let (mut signers, mut unknown, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
-    for signature in signatures(block)? {
-        let keys = keyring.issuers(&signature);
-        if keys.is_empty() {
-            unknown.push(issuer_name(&signature));
-            continue;
-        }
-        let rules = Rules { now, expiry };
-        // Two copies of one certificate: the stricter one decides.
-        let mut verdicts = keys.iter().map(|key| rules.judge(&signature, key, &hashed));
-        match verdicts.find(|verdict| !matches!(verdict, Verdict::Counts)).unwrap_or(Verdict::Counts) {
-            Verdict::Counts => signers.push(keys[0].fingerprint()),
-            Verdict::Wrong => return Err(OpenPgpError::Wrong { key: keys[0].fingerprint() }),
-            Verdict::Ignored(reason) => reasons.push(format!("key {}: {reason}", keys[0].fingerprint())),
-        }
-    }
-    if signers.is_empty() {
-        return Err(match (reasons.is_empty(), unknown.is_empty()) {
-            (false, _) => OpenPgpError::NoneCounts { reasons },
-            (true, false) => OpenPgpError::UnknownKeys { signers: unknown },
-            (true, true) => OpenPgpError::Form("there is no signature in it"),
-        });
-    }
-    let mut text = text;
+    let rules = Rules { now, expiry, types: &[SignatureType::Text] };
+    let signers = rules.signers(&signatures(block)?, keyring, &hashed)?;
     text.push(b'\n');
     Ok(Verified { text, signers })
 }
+
+/// Checks a file whose signatures stand in another, as `Release` and `Release.gpg`. All of the text is what was signed.
+pub fn verify_beside(
+    text: &[u8],
+    beside: &[u8],
+    keyring: &Keyring,
+    now: u64,
+    expiry: Expiry,
+) -> Result<Verified, OpenPgpError> {
+    if text.len() > MAX_SIGNED || beside.len() > MAX_SIGNED {
+        return Err(OpenPgpError::Form("it is too large"));
+    }
+    let mut found = Vec::new();
+    for block in signature_blocks(beside)? {
+        found.extend(signatures(block)?);
+        if found.len() > MAX_SIGNATURES {
+            return Err(OpenPgpError::Form("there are too many signatures"));
+        }
+    }
+    let rules = Rules { now, expiry, types: &[SignatureType::Binary, SignatureType::Text] };
+    let signers = rules.signers(&found, keyring, text)?;
+    Ok(Verified { text: text.to_vec(), signers })
+}
+
+/// The blocks of a file that has nothing else, as apt reads it.
+fn signature_blocks(file: &[u8]) -> Result<Vec<&[u8]>, OpenPgpError> {
+    let mut lines = Lines { text: file, at: 0 };
+    let (mut blocks, mut begin) = (Vec::new(), None);
+    loop {
+        let at = lines.at;
+        match (lines.next(), begin) {
+            (None, None) => return Ok(blocks),
+            (Some(SIGNATURE), None) => begin = Some(at),
+            (Some(END), Some(from)) => {
+                blocks.push(&file[from..lines.at]);
+                begin = None;
+            }
+            (Some(line), None) if line.trim_ascii().is_empty() => {}
+            (Some(line), Some(_)) if line.first() != Some(&b'-') => {}
+            (None, Some(_)) => return Err(OpenPgpError::Form("the signature is cut short")),
+            _ => return Err(OpenPgpError::Form("the file of signatures has something else in it")),
+        }
+    }
+}
+
+const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+const END: &[u8] = b"-----END PGP SIGNATURE-----";
 
 /// The two parts of a cleartext-signed file.
 struct Cleartext<'a> {
@@ -237,8 +264,6 @@ struct Cleartext<'a> {
 impl<'a> Cleartext<'a> {
     fn read(file: &'a [u8]) -> Result<Self, OpenPgpError> {
         const BEGIN: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
-        const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
-        const END: &[u8] = b"-----END PGP SIGNATURE-----";
         let wrong = |reason| Err(OpenPgpError::Form(reason));
         if file.len() > MAX_SIGNED {
             return wrong("it is too large");
@@ -400,9 +425,43 @@ enum Verdict {
 struct Rules {
     now: u64,
     expiry: Expiry,
+    /// Which types of signatures count.
+    types: &'static [SignatureType],
 }
 
 impl Rules {
+    /// The keys whose signatures count; an error where there is none, or where one of a known key is wrong.
+    fn signers(
+        &self,
+        signatures: &[Signature],
+        keyring: &Keyring,
+        hashed: &[u8],
+    ) -> Result<Vec<String>, OpenPgpError> {
+        let (mut signers, mut unknown, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for signature in signatures {
+            let keys = keyring.issuers(signature);
+            if keys.is_empty() {
+                unknown.push(issuer_name(signature));
+                continue;
+            }
+            // Two copies of one certificate: the stricter one decides.
+            let mut verdicts = keys.iter().map(|key| self.judge(signature, key, hashed));
+            match verdicts.find(|verdict| !matches!(verdict, Verdict::Counts)).unwrap_or(Verdict::Counts) {
+                Verdict::Counts => signers.push(keys[0].fingerprint()),
+                Verdict::Wrong => return Err(OpenPgpError::Wrong { key: keys[0].fingerprint() }),
+                Verdict::Ignored(reason) => reasons.push(format!("key {}: {reason}", keys[0].fingerprint())),
+            }
+        }
+        if signers.is_empty() {
+            return Err(match (reasons.is_empty(), unknown.is_empty()) {
+                (false, _) => OpenPgpError::NoneCounts { reasons },
+                (true, false) => OpenPgpError::UnknownKeys { signers: unknown },
+                (true, true) => OpenPgpError::Form("there is no signature in it"),
+            });
+        }
+        Ok(signers)
+    }
+
     fn judge(&self, signature: &Signature, key: &Key<'_>, hashed: &[u8]) -> Verdict {
         let right = match key.subkey {
             Some(subkey) => signature.verify(&subkey.key, hashed).is_ok(),
@@ -418,7 +477,7 @@ impl Rules {
     }
 
     fn check(&self, signature: &Signature, key: &Key<'_>) -> Result<(), &'static str> {
-        if signature.typ() != Some(SignatureType::Text) {
+        if !signature.typ().is_some_and(|typ| self.types.contains(&typ)) {
             return Err("the signature is not one of text");
         }
         check_form(signature)?;

@@ -34,6 +34,8 @@ pub enum WalkError {
         relation: String,
         /// What there is instead.
         why: String,
+        /// What would satisfy it and was not taken, as it can be asked for.
+        other: Option<String>,
         /// Who needs it.
         chain: Chain,
     },
@@ -149,18 +151,42 @@ impl<'u> Walk<'u, '_> {
     }
 
     fn unsatisfied(&self, group: &[Relation<'u>], path: &[Id]) -> WalkError {
-        let mut why = Vec::new();
+        let universe = self.universe;
+        let (mut why, mut other) = (Vec::new(), None);
         for relation in group {
-            why.push(match self.candidates.of(relation.name) {
-                Some(id) => format!("`{}` is there in version {}", relation.name, self.universe.version(id)),
-                None if self.universe.providers(relation.name).next().is_some() => {
-                    format!("no provider of `{}` fits", relation.name)
+            let name = relation.name;
+            let of = |id: Id| match universe.suite_name(id) {
+                "" => universe.version(id).to_owned(),
+                suite => format!("{} of `{suite}`", universe.version(id)),
+            };
+            let taken = self.candidates.of(name);
+            let fits = universe
+                .named(name)
+                .iter()
+                .copied()
+                .find(|&id| universe.meets(relation, id) && Some(id) != taken);
+            why.push(match (taken, fits) {
+                (Some(id), _) if universe.meets(relation, id) => {
+                    format!("`{name}` {} would satisfy it, and cannot be there", of(id))
                 }
-                None => format!("there is no `{}`", relation.name),
+                (Some(id), Some(fits)) => {
+                    other.get_or_insert_with(|| format!("{name}/{}", universe.suite_name(fits)));
+                    format!("of `{name}` {} is taken, and {} would satisfy it", of(id), of(fits))
+                }
+                (Some(id), None) => format!("`{name}` is there in version {}", universe.version(id)),
+                (None, _) if universe.providers(name).next().is_some() => {
+                    format!("no provider of `{name}` fits")
+                }
+                (None, _) => format!("there is no `{name}`"),
             });
         }
+        // What was asked for in another version is not asked for in two.
+        let other = other.filter(|other| {
+            let name = other.split('/').next().unwrap_or_default();
+            !self.candidates.fixed(name).is_some()
+        });
         let relation = group.iter().map(Relation::to_string).collect::<Vec<_>>().join(" | ");
-        WalkError::Unsatisfied { relation, why: why.join(", "), chain: self.chain(path) }
+        WalkError::Unsatisfied { relation, why: why.join(", "), other, chain: self.chain(path) }
     }
 
     /// The way from a root to the first of `path`, and along it.
