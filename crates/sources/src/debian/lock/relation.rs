@@ -171,7 +171,7 @@ pub fn relation(text: &str) -> Result<Relation<'_>, RelationError> {
         None => (head, None),
     };
     // dpkg knows names of one letter, too.
-    if !is_name(name) && !(name.len() == 1 && name.as_bytes()[0].is_ascii_alphanumeric()) {
+    if !(is_name(name) || name.len() == 1 && name.as_bytes()[0].is_ascii_alphanumeric()) {
         return Err(wrong(text, "the name holds odd characters"));
     }
     if qualifier

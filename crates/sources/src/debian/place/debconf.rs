@@ -14,6 +14,9 @@ use super::evaluate;
 use crate::debian::script::world::Template;
 use crate::debian::script::world::split;
 
+/// Packages whose templates are there for questions of others.
+const SHARED: [&str; 1] = ["dbconfig-common"];
+
 /// What the manifest answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DebconfAnswer {
@@ -56,7 +59,13 @@ pub(super) fn check(
         }
     }
     for (question, answer) in given {
-        let Some(template) = templates.get(question) else {
+        // A question of its own that a package makes of another's template (`db_register`).
+        let of_another = || {
+            let (owner, rest) = question.split_once('/')?;
+            packages.iter().find(|package| package.name() == owner)?;
+            SHARED.iter().find_map(|package| templates.get(&format!("{package}/{rest}")))
+        };
+        let Some(template) = templates.get(question).or_else(of_another) else {
             let near = nearest(question, templates.keys().map(String::as_str)).map(str::to_owned);
             return Err(PlaceError::Question { question: question.clone(), near });
         };
@@ -139,5 +148,50 @@ mod tests {
             assert_eq!(found, expected.map_err(str::to_owned), "{question} {answer:?}");
         }
         assert_eq!(list(&["one", "three"]).value(), "one, three");
+    }
+
+    /// dbconfig-common asks whether to make a database with a question that each package registers: no server is there, so the
+    /// answer is no, unless the manifest has another.
+    #[test]
+    fn a_question_that_a_package_registers_can_be_answered() {
+        use crate::debian::place::tests::made;
+        use crate::debian::place::tests::options;
+        use crate::debian::place::tests::placed;
+        use crate::debian::place::tests::text;
+
+        const SPEAKS: &str = "#!/bin/sh\n. /usr/share/debconf/confmodule\n";
+        let shared = "Template: dbconfig-common/dbconfig-install\nType: boolean\nDefault: true\n\n\
+            Template: dbconfig-common/other\nType: string\nDefault: as it is\n";
+        let script = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\n\
+            for one in dbconfig-install other; do db_register dbconfig-common/$one app/$one; db_get app/$one; \
+            echo \"$RET\" >>/answers; done\n";
+        let set = [
+            made("dbconfig-common", "", &[("templates", shared), ("postinst", SPEAKS)], Vec::new()),
+            made("app", "Depends: dbconfig-common\n", &[("postinst", script)], Vec::new()),
+        ];
+        let given = |answers: &[(&str, &str)]| {
+            let mut options = options();
+            for (question, answer) in answers {
+                options.debconf.insert((*question).to_owned(), DebconfAnswer::Text((*answer).to_owned()));
+            }
+            placed(&set, &options)
+        };
+        let plain = given(&[]).unwrap();
+        assert_eq!(text(&plain.tree, "answers"), "false\nas it is\n");
+        let told = |placed: &crate::debian::place::Placed| {
+            placed
+                .ledger
+                .iter()
+                .any(|entry| entry.what.iter().any(|what| what.contains("the database of `app`")))
+        };
+        assert!(told(&plain));
+        let asked = given(&[("app/dbconfig-install", "true"), ("app/other", "x")]).unwrap();
+        assert_eq!(text(&asked.tree, "answers"), "true\nx\n");
+        assert!(!told(&asked));
+        for (question, answer) in
+            [("app/dbconfig-install", "maybe"), ("none/dbconfig-install", "true"), ("app/nothing", "true")]
+        {
+            assert!(given(&[(question, answer)]).is_err(), "{question}");
+        }
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn run(
             let last: String = errors.lines().last().unwrap_or_default().chars().take(MAX_SHOWN).collect();
             let what =
                 format!("it ends with status {}, having said `{}`", outcome.status, last.escape_debug());
-            told(outcome.line, String::new(), what)
+            told(outcome.line, outcome.command, what)
         }
         Err(fault) => told(fault.line, fault.command, fault.what),
     };

@@ -234,11 +234,9 @@ fn open<'a>(
         opened.push(one);
     }
     opened.sort_by_key(|package| (package.name() != "base-files", package.name()));
-    match opened.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
-        Some(pair) => Err(PlaceError::Twice(pair[0].name().into())),
-        None => {
-            relations::hold(&opened, options.arch.debian())?;
-            Ok(opened)
-        }
+    if let Some(pair) = opened.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
+        return Err(PlaceError::Twice(pair[0].name().into()));
     }
+    relations::hold(&opened, options.arch.debian())?;
+    Ok(opened)
 }

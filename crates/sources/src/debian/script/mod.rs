@@ -53,6 +53,8 @@ pub(in crate::debian) struct Outcome {
     pub(in crate::debian) status: i32,
     /// The line of the last command, from 1.
     pub(in crate::debian) line: usize,
+    /// What failed last, with its words evaluated; empty where all is good.
+    pub(in crate::debian) command: String,
     /// What it wrote to descriptor 1.
     pub(in crate::debian) output: Vec<u8>,
     /// What it wrote to descriptor 2.

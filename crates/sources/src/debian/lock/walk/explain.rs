@@ -183,7 +183,7 @@ impl<'u> Walk<'u, '_> {
         // What was asked for in another version is not asked for in two.
         let other = other.filter(|other| {
             let name = other.split('/').next().unwrap_or_default();
-            !self.candidates.fixed(name).is_some()
+            self.candidates.fixed(name).is_none()
         });
         let relation = group.iter().map(Relation::to_string).collect::<Vec<_>>().join(" | ");
         WalkError::Unsatisfied { relation, why: why.join(", "), other, chain: self.chain(path) }

@@ -143,10 +143,13 @@ fn a_directory_of_nobody_gives_way() {
 /// dpkg has no bound; here it is high enough for anybody, and such a list is quick.
 #[test]
 fn lists_of_triggers_may_be_long() {
-    let list = |count: usize| (0..count).map(|at| format!("interest-noawait t{at}\n")).collect::<String>();
+    let lines = |count: usize, word: &str| {
+        let all: Vec<String> = (0..count).map(|at| format!("{word} t{at}\n")).collect();
+        all.concat()
+    };
+    let list = |count: usize| lines(count, "interest-noawait");
     let script = "#!/bin/sh\nif [ \"$1\" = triggered ]; then echo \"$2\" | wc -w >/count; fi\n";
-    let activate =
-        |count: usize| (0..count).map(|at| format!("activate-noawait t{at}\n")).collect::<String>();
+    let activate = |count: usize| lines(count, "activate-noawait");
     let set = |count: usize| {
         [
             made("a", "", &[("triggers", &list(count)), ("postinst", script)], Vec::new()),

@@ -72,7 +72,7 @@ fn what_dpkg_refuses_together_is_refused() {
 /// Of a long field what the other has not is shown, and no more than fits.
 #[test]
 fn long_fields_are_shown_by_what_differs() {
-    let many = |more: &str| groups(&format!("{}{more}", "long-name-of-a-package, ".repeat(1)), "amd64");
+    let many = |more: &str| groups(&format!("long-name-of-a-package, {more}"), "amd64");
     let long = |more: &str| {
         let all: Vec<String> = (0..100).map(|number| format!("package-{number}")).collect();
         groups(&format!("{}, {more}", all.join(", ")), "amd64")

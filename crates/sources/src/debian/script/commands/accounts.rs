@@ -428,7 +428,9 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
         }
     }
-    if ['u', 'p', 'e', 'U'].into_iter().any(|letter| given.has(letter)) {
+    // No account of a package has a password to unlock, nor ends on a day.
+    let ends = given.value('e').is_some_and(|day| !matches!(&**day, b"" | b"-1"));
+    if ends || ['u', 'p'].into_iter().any(|letter| given.has(letter)) {
         return Err(shell.fault(words, "this use of usermod is not known"));
     }
     if shell.world().accounts.uid(&name).is_none() {

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::Status;
 use super::Word;
 use crate::debian::script::shell::Shell;
+use crate::debian::script::world::DATABASE;
 use crate::debian::script::world::Errno;
 use crate::debian::script::world::Template;
 use crate::debian::script::world::is_translation;
@@ -426,7 +427,13 @@ fn register(shell: &mut Shell<'_, '_>, template: &str, name: &str) -> Said {
     if !questions.all.contains_key(template) {
         return said(BAD, format!("No such template, \"{template}\""));
     }
+    let is_new = !questions.all.contains_key(name);
     questions.register(template, name, &owner);
+    if is_new && template == DATABASE && questions.value(name) == "false" {
+        let what =
+            format!("the database of `{owner}`: no server is there; `dpkg-reconfigure {owner}` makes it");
+        shell.world().not_done(&what);
+    }
     DONE
 }
 

@@ -24,6 +24,9 @@ use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
 
+/// How much of a file decides whether it is text.
+const BUFFER: usize = 32 << 10;
+
 /// Runs grep, egrep or fgrep.
 pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
@@ -156,6 +159,17 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             shell.spend(expression.price(line.len()))?;
             Ok(!nothing && expression.is_match(line))
         };
+        // Lines of what is no text are not shown, only that there are some.
+        let is_text = memchr::memchr(0, &bytes[..bytes.len().min(BUFFER)]).is_none() || given.has('a');
+        if !is_text && given.has('I') {
+            continue;
+        }
+        // There a NUL ends a line, too.
+        let bytes = if is_text {
+            bytes
+        } else {
+            bytes.into_iter().map(|byte| if byte == 0 { b'\n' } else { byte }).collect()
+        };
         let prefix = if named { [path, &b":"[..]].concat() } else { Vec::new() };
         let mut count = 0;
         for (index, line) in text::all_lines(&bytes).into_iter().enumerate() {
@@ -173,6 +187,12 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
             if given.has('c') || given.has('l') || given.has('L') {
                 continue;
+            }
+            if !is_text {
+                let name: &[u8] = if &**path == b"-" { b"(standard input)" } else { path };
+                shell.say(&std::mem::take(&mut out))?;
+                shell.say_error(&[b"grep: ", name, b": binary file matches\n"].concat())?;
+                break;
             }
             let number = if given.has('n') { format!("{}:", index + 1).into_bytes() } else { Vec::new() };
             if given.has('o') {

@@ -9,6 +9,7 @@
 //! perl_substitution    where a script has Perl do what sed does
 //! ucf        configuration files that scripts put into /etc
 //! registers  lists that several packages keep by a program of one
+//! apache, servers    what switches on a part of a server's configuration
 //! not_done   what is not wanted in a shared image, and what the image lacks for it
 //! ```
 //!
@@ -37,6 +38,7 @@ mod perl_substitution;
 mod regex;
 mod registers;
 mod sed;
+mod servers;
 mod sort;
 mod system;
 mod text;
@@ -77,6 +79,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
                 dpkg::find,
                 accounts::find,
                 apache::find,
+                servers::find,
                 system::find,
                 listing::find,
                 machine::find,

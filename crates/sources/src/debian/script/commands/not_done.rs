@@ -173,6 +173,12 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ),
     ("native images of Mono", &["mono-gac-install", "gacutil", "cli-gacutil"]),
     (
+        "Mono's global cache of assemblies: programs find those that lie beside them",
+        &["gac-package-install", "gac-package-remove"],
+    ),
+    ("entries that GNOME's menus leave out: they are shown", &["gnome-menus-blacklist"]),
+    ("hosts of Mono's web server: run `mono-xsp4-update` before the first use", &["mono-xsp4-update"]),
+    (
         "index of manuals: `apropos` and the menu of `info` find nothing; `mandb` makes it",
         &[
             "install-info",
@@ -429,6 +435,8 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "sqlite3" => sqlite,
         "od" | "hexdump" | "xxd" => random_bytes,
         "tl-paper" => tl_paper,
+        "mono" => mono,
+        "check_nagios" => check_nagios,
         "dictdconfig" => |shell, _| {
             shell
                 .world()
@@ -642,6 +650,28 @@ fn random_bytes(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
     shell.world().not_done("ids and keys of one machine");
     Ok(0)
+}
+
+/// `mono --version` says for what it was built; it is started for nothing else but to compile.
+fn mono(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if let [_, word] = words
+        && &**word == b"--version"
+    {
+        let arch = shell.world().arch.debian();
+        shell.say(format!("Mono JIT compiler\n\tArchitecture:  {arch}\n").as_bytes())?;
+        return Ok(0);
+    }
+    if !words.iter().any(|word| word.starts_with(b"--aot")) {
+        return shell.cannot_be_run(words, "a program of Mono is not run");
+    }
+    shell.world().not_done("native images of Mono");
+    Ok(0)
+}
+
+/// Whether Nagios runs, for its own start-up script: no service does.
+fn check_nagios(shell: &mut Shell<'_, '_>, _: &[Word]) -> Status {
+    shell.say(b"NAGIOS CRITICAL: Could not locate a running Nagios process!\n")?;
+    Ok(2)
 }
 
 /// The paper of TeX's programs: A4, as they come.

@@ -1,4 +1,5 @@
-//! Perl where a script uses it as `sed`: `perl -pi -e 's/…/…/' FILE…`. Nothing else in Perl is evaluated.
+//! Perl where a script uses it as `sed`, `perl -pi -e 's/…/…/' FILE…`, or asks for the version of a module. Nothing else in Perl is
+//! evaluated.
 //!
 //! **Guarantees**: only expressions that mean the same to both are taken: of each match Perl's first is POSIX's longest, and no
 //! match reaches over the end of a line. **Refuses** the rest: variables, alternatives, groups that repeat, what looks ahead.
@@ -16,10 +17,52 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if words.len() == 3 && &*words[1] == b"-e" && words[2].is_empty() {
         return Ok(0);
     }
+    if let Some(module) = asked_version(words) {
+        return match version_of(shell, &module) {
+            Some(version) => shell.say(&version).map(|()| 0),
+            None => shell.cannot_be_run(words, "the version of this module is not known"),
+        };
+    }
     match as_sed(words) {
         Some(words) => super::sed::run(shell, &words).map(|_| 0),
         None => shell.cannot_be_run(words, "a program in Perl is not evaluated"),
     }
+}
+
+/// The module in `perl -MNAME -e 'print("$NAME::VERSION");'`.
+fn asked_version(words: &[Word]) -> Option<String> {
+    let [_, module, switch, program] = words else { return None };
+    let name = std::str::from_utf8(module.strip_prefix(b"-M")?).ok()?;
+    let fits = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if &**switch != b"-e" || !name.split("::").all(fits) {
+        return None;
+    }
+    let program = std::str::from_utf8(program).ok()?.trim();
+    let printed = program.strip_suffix(';').unwrap_or(program).strip_prefix("print")?.trim();
+    let printed = printed.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(printed).trim();
+    let printed = printed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(printed);
+    (printed == format!("${name}::VERSION")).then(|| name.to_owned())
+}
+
+/// The version that a module of Debian's says of itself, in one line and as a text.
+fn version_of(shell: &mut Shell<'_, '_>, module: &str) -> Option<Vec<u8>> {
+    let path = format!("/usr/share/perl5/{}.pm", module.replace("::", "/"));
+    let text = shell.world().read(b"/", path.as_bytes()).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let own = format!("${module}::VERSION");
+    let mut said = text.lines().filter_map(|line| {
+        let line = line.strip_prefix("our ").unwrap_or(line);
+        let value = line.strip_prefix(&own).or_else(|| line.strip_prefix("$VERSION"))?.trim_start();
+        let value = value.strip_prefix('=')?.trim_start();
+        let (quote, rest) = (value.chars().next()?, value.get(1..)?);
+        let (version, rest) = rest.split_once(quote).filter(|_| matches!(quote, '"' | '\''))?;
+        let plain = version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        (plain && rest.trim_start().starts_with(';')).then(|| version.to_owned())
+    });
+    let version = said.next()?;
+    said.next().is_none().then(|| version.into_bytes())
 }
 
 /// The words of `sed` for `perl -p [-i[SUFFIX]] -e PROGRAM FILE…`.

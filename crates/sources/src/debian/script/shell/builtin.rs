@@ -429,6 +429,36 @@ fn set(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if at < words.len() {
         shell.state.positional = words[at..].into();
     }
+    if words.len() == 1 {
+        return variables(shell);
+    }
+    Ok(0)
+}
+
+/// Every variable, so that the shell reads it again.
+fn variables(shell: &mut Shell<'_, '_>) -> Status {
+    let all = shell.state.variables.clone();
+    let mut text = Vec::new();
+    for (name, value) in all.iter().filter_map(|(name, one)| Some((name, one.value.as_ref()?))) {
+        shell.spend_bytes(name.len() + 5 * value.len())?;
+        text.extend([name.as_bytes(), b"="].concat());
+        let mut rest = &value[..];
+        loop {
+            let plain = rest.iter().position(|&byte| byte == b'\'').unwrap_or(rest.len());
+            text.extend([b"'", &rest[..plain], b"'"].concat());
+            rest = &rest[plain..];
+            let quotes = rest.iter().take_while(|&&byte| byte == b'\'').count();
+            if quotes > 0 {
+                text.extend([b"\"", &rest[..quotes], b"\""].concat());
+                rest = &rest[quotes..];
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        text.push(b'\n');
+    }
+    shell.say(&text)?;
     Ok(0)
 }
 

@@ -265,7 +265,13 @@ impl Shell<'_, '_> {
         self.spared = spared;
         let result = self.expanded(simple, &words);
         self.spared = false;
-        named(result, || self.shown(&words))
+        let result = named(result, || self.shown(&words));
+        match result {
+            Ok(status) if status != 0 => self.failing = words,
+            Err(Flow::Exit(status)) if status != 0 && &*words[0] == b"exit" => self.failing = words,
+            _ => {}
+        }
+        result
     }
 
     /// A simple command whose words are known.

@@ -184,7 +184,13 @@ impl Shell<'_, '_> {
             Operator::Value => self.plain_value(name, quoted, place, parts)?,
             Operator::Length => {
                 let length = match name {
-                    Name::At | Name::Star => self.state.positional.len(),
+                    // As one word, with what stands between them.
+                    Name::At | Name::Star => {
+                        let between = self.get("IFS").map_or(1, |ifs| ifs.len().min(1));
+                        let all = &self.state.positional;
+                        let words: usize = all.iter().map(|word| word.len()).sum();
+                        words + all.len().saturating_sub(1) * between
+                    }
                     // dash counts bytes.
                     _ => self.required(name)?.len(),
                 };

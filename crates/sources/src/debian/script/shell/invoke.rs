@@ -19,6 +19,9 @@ use super::print;
 const USUAL: [&str; 6] =
     ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
 
+/// Longest file that may be a script, in bytes.
+const LONGEST_SCRIPT: u64 = 1 << 20;
+
 impl Shell<'_, '_> {
     /// Runs a command: a special built-in, a function, a built-in, one of ours, or a script of the tree.
     pub(in crate::debian::script) fn invoke(&mut self, words: &[Rc<[u8]>]) -> Status {
@@ -174,7 +177,11 @@ impl Shell<'_, '_> {
         words: &[Rc<[u8]>],
     ) -> Status {
         let cwd = self.state.cwd.clone();
-        let text = match self.world.read(&cwd, path) {
+        // What is longer than any script is a program.
+        let stat = self.world.stat(&cwd, path, Last::Followed);
+        let text = match stat.and_then(|stat| {
+            if stat.size > LONGEST_SCRIPT { Ok(Vec::new()) } else { self.world.read(&cwd, path) }
+        }) {
             Ok(text) => text,
             Err(errno) => return self.failed(words, path, errno),
         };

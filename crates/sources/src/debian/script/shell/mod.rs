@@ -155,6 +155,8 @@ pub(super) struct Shell<'s, 'w> {
     line: usize,
     /// Status of the last command substitution, which is that of an assignment without a command.
     substituted: Option<i32>,
+    /// The words of the command that failed last.
+    failing: Vec<Rc<[u8]>>,
     output: Stream,
     errors: Stream,
     /// What was said to debconf.
@@ -205,6 +207,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             tested: 0,
             line: 0,
             substituted: None,
+            failing: Vec::new(),
             output,
             errors,
             debconf: Session::default(),
@@ -232,7 +235,9 @@ impl<'s, 'w> Shell<'s, 'w> {
             }
             ended => {
                 let status = ended.unwrap_or(0);
-                Ok(Outcome { status, line, output: self.output.taken(), errors: self.errors.taken() })
+                let command = if status == 0 { String::new() } else { self.shown(&self.failing) };
+                let (output, errors) = (self.output.taken(), self.errors.taken());
+                Ok(Outcome { status, line, command, output, errors })
             }
         }
     }
@@ -338,6 +343,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             }
             // Longer than what is shown, so that no beginning of a secret is left at the end.
             let text = word[..word.len().min(MAX_LOOKED_AT)].escape_ascii().to_string();
+            let text = if text.is_empty() { "''".to_owned() } else { text };
             command.push_str(&self.world.questions.hide(text));
             if command.len() > MAX_SHOWN {
                 let end = (0..=MAX_SHOWN).rev().find(|at| command.is_char_boundary(*at));

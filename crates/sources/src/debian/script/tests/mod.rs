@@ -6,6 +6,7 @@ mod apache;
 mod debconf;
 mod generated;
 mod hostile;
+mod servers;
 
 use std::path::Path;
 use std::process::Command;

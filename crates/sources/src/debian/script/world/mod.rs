@@ -32,6 +32,7 @@ pub(in crate::debian::script) use self::files::Stat;
 pub(in crate::debian) use self::fuel::Budget;
 pub(in crate::debian) use self::fuel::FUEL;
 pub(in crate::debian) use self::fuel::Fuel;
+pub(in crate::debian::script) use self::questions::DATABASE;
 pub(in crate::debian) use self::questions::Questions;
 pub(in crate::debian) use self::questions::Template;
 pub(in crate::debian::script) use self::questions::is_translation;

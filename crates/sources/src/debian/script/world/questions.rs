@@ -14,6 +14,8 @@ use crate::debian::stanza::StanzaError;
 
 /// What a text that stays costs beside itself.
 const KEPT_BYTES: usize = 64;
+/// Asks whether a package's database is to be made, for which no server can be asked: the answer is no, where none is given.
+pub(in crate::debian::script) const DATABASE: &str = "dbconfig-common/dbconfig-install";
 /// What stands for a secret.
 const HIDDEN: &str = "***";
 
@@ -190,6 +192,8 @@ impl Questions {
         if is_new && let Some(answer) = self.given.get(name).cloned() {
             question.flags.insert("seen".into(), "true".into());
             self.set(name, answer);
+        } else if is_new && template == DATABASE {
+            self.set(name, "false".into());
         }
     }
 

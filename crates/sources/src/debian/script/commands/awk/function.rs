@@ -20,11 +20,15 @@ impl Machine<'_, '_, '_> {
             ("length", [text]) => Value::Number(self.bytes(text)?.len() as f64),
             ("substr", [text, rest @ ..]) => {
                 let text = self.bytes(text)?;
-                let from = round(self.number(&rest[0])?);
-                let to = match rest.get(1) {
-                    Some(length) => from + round(self.number(length)?),
+                let from = self.number(&rest[0])?;
+                let length = match rest.get(1) {
+                    Some(length) => self.number(length)?,
                     None => f64::INFINITY,
                 };
+                // mawk cuts fractions off, from the first letter on.
+                let to_whole = if from < 1.0 { round } else { f64::trunc };
+                let from = to_whole(from);
+                let to = from + to_whole(length);
                 let whole = text.len() as f64;
                 let (from, to) = (from.clamp(1.0, whole + 1.0), to.clamp(1.0, whole + 1.0));
                 if from < to {
