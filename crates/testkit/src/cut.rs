@@ -119,6 +119,9 @@ fn locked(passed: &Mutex<Passed>) -> MutexGuard<'_, Passed> {
 
 fn join(client: &TcpStream, to: u16, cut: Cut, passed: &Arc<Mutex<Passed>>) -> io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", to))?;
+    // Small pieces go on as they come.
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     for (from, to, way) in [(client, &server, Way::There), (&server, client, Way::Back)] {
         let (from, to, passed) = (from.try_clone()?, to.try_clone()?, passed.clone());
         std::thread::spawn(move || {

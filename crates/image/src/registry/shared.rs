@@ -37,7 +37,7 @@ const LOOKS: u32 = 10;
 /// How often writing one is tried, and reading one that is just being written.
 const TRIES: u32 = 6;
 /// As how many times the reading and writing of a document took others get for theirs: they may have less of a machine or a line.
-const FACTOR: u32 = 8;
+const FACTOR: u32 = 4;
 /// The shortest and the longest pause before a look.
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_secs(5);
