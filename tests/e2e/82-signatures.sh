@@ -94,7 +94,7 @@ if have docker-registry && have openssl && have curl && have node && have npm; t
   same "no tag without its signature ($tags tags were there)" 0 echo "$unsigned"
   kill "$(cat "$work/signed/pid")"; wait "$registry_shell" 2>/dev/null
   # A registry on loopback that speaks TLS, by an authority of its own; without it the plain words of loopback are answered with 400.
-  check 'a certificate is made' as_user "$s" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 -keyout tls.key -out tls.crt
+  check 'a certificate is made' as_user "$s" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout tls.key -out tls.crt
   sed -i "s|http: {addr: \([^}]*\)}|http: {addr: \1, tls: {certificate: $s/tls.crt, key: $s/tls.key}}|" "$s/config.yml"
   as_user "$s" sh -c 'echo $$ >pid && exec docker-registry serve config.yml' >"$s/log" 2>&1 &
   registry_shell=$!
