@@ -85,7 +85,7 @@ pub(super) fn image(
     let Place::Registry(reference) = &request.place else {
         return admit_source(rules, local(request)?, None, Origin::Place, &kept).map_err(SourceError::of);
     };
-    let Asked { reference, remote, clients } = asked(context, request, reference)?;
+    let Asked { reference, remote, clients } = asked(context, request, qualified(context, reference)?)?;
     let answer =
         first(&clients, |client| client.get_manifest(&remote.which, None)).map_err(SourceError::of)?;
     let found = answer.ok_or_else(|| SourceError::of(Missing { image: request.image.clone() }))?;
@@ -116,7 +116,7 @@ pub(super) fn locked(
         Err(TrustError::Refused { .. }) if context.network() == Network::Online => {}
         result => return result.map_err(SourceError::of),
     }
-    let Asked { reference, clients, .. } = asked(context, request, &reference)?;
+    let Asked { reference, clients, .. } = asked(context, request, reference)?;
     admit_source(rules, source(), None, Origin::Name(&reference), &Attached(&clients))
         .map_err(SourceError::of)
 }
@@ -129,11 +129,10 @@ struct Asked {
     clients: Vec<Client>,
 }
 
-fn asked(context: &Context, request: &BaseRequest, reference: &Reference) -> Result<Asked, SourceError> {
+fn asked(context: &Context, request: &BaseRequest, reference: Reference) -> Result<Asked, SourceError> {
     if context.network() == Network::Offline {
         return Err(SourceError::of(Offline { what: format!("`{}`", request.image) }));
     }
-    let reference = qualified(context, reference)?;
     let remote = Remote::of(&reference).map_err(SourceError::of)?;
     let clients = reading(context, &remote).map_err(SourceError::of)?;
     Ok(Asked { reference, remote, clients })
@@ -182,7 +181,7 @@ pub(super) fn bring(
 /// Where all parts of the base are read from that a verb wants.
 fn source(context: &Context, request: &BaseRequest, part: &Descriptor) -> Result<ImageSource, SourceError> {
     let Place::Registry(reference) = &request.place else { return local(request) };
-    let blobs = RegistryBlobs::new(asked(context, request, reference)?.clients);
+    let blobs = RegistryBlobs::new(asked(context, request, qualified(context, reference)?)?.clients);
     Ok(ImageSource::new(&request.image, part.clone(), Box::new(blobs)))
 }
 
